@@ -1,0 +1,1 @@
+"""The site's data: read by connectors, checked against contracts, kept in a catalogue, split."""

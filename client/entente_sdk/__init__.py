@@ -1,0 +1,1 @@
+"""HTTP client and command line for admins and researchers."""

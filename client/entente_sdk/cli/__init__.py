@@ -1,0 +1,1 @@
+"""The `entente` command: `entente <noun> <verb>`."""

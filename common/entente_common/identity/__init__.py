@@ -1,0 +1,1 @@
+"""Who is who: keys, certificates, signed statements and the membership they prove."""

@@ -1,0 +1,1 @@
+"""Generated from `site.proto` by `make proto`; do not edit."""

@@ -1,0 +1,1 @@
+"""The coordinator: governance API, site channel and Flower coordination."""

@@ -1,0 +1,1 @@
+"""Flower coordination: the embedded SuperLink, and the ServerApp that drives a run."""

@@ -1,0 +1,1 @@
+"""Small parts the services share: database, bell, access, problems."""

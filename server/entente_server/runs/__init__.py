@@ -1,0 +1,1 @@
+"""Runs: preflight, submission, state and events."""

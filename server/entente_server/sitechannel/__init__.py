@@ -1,0 +1,1 @@
+"""The site channel at the coordinator: enrolment and attendance of sites over gRPC and TLS."""

@@ -1,0 +1,1 @@
+"""Sites: invitations, enrolment, presence."""

@@ -1,0 +1,1 @@
+"""`entente demo`: a whole federation on one machine, and a report on what it showed."""

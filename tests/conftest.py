@@ -1,0 +1,1 @@
+"""Makes `tests/` importable, so that tests of different rooms share their fakes."""
