@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -78,6 +79,10 @@ class Coordinator:
     def client(self) -> Client:
         return Client.to(find_connection(server_dir=self.directory, environment={}))
 
+    def api(self) -> str:
+        """Base address of the REST API."""
+        return str(json.loads((self.directory / "server.json").read_text())["api"])
+
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
@@ -119,6 +124,7 @@ class Site:
             address=self.identity.coordinator.fleet,
             tls=self.identity.ssl_context(),
             private_key=self.identity.private_key,
+            memory=self.directory / "node",
         )
         node = NodeLoop(reach, make_client_app(self.runs), application=application)
         self._threads = [
@@ -128,8 +134,12 @@ class Site:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
+    def leave(self) -> None:
+        """Begin to stop; `stop` waits for the end."""
         self._stop.set()
+
+    def stop(self) -> None:
+        self.leave()
         for thread in self._threads:
             thread.join(20)
 
@@ -143,8 +153,7 @@ class Site:
                 watcher=_Deaf(),
             )
             running = asyncio.create_task(channel.run(stop))
-            while not self._stop.is_set() and not running.done():
-                await asyncio.sleep(0.05)
+            await asyncio.to_thread(self._stop.wait)
             stop.set()
             await running
 
@@ -193,6 +202,8 @@ class Federation:
         return self.client.run(run.id), events
 
     def stop(self) -> None:
+        for site in self.sites.values():
+            site.leave()
         for site in self.sites.values():
             site.stop()
         self.client.close()

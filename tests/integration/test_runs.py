@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from integration.harness import Federation, make_job
 
 from entente_common.contracts.run import RoundReport
 from entente_common.errors import Conflict, InvalidJob, NotFound
 from entente_common.learning.artefact import ModelArtefact
+from integration.harness import Federation, make_job
 
 
 def aggregation(mode: str) -> dict[str, object]:

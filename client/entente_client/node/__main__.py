@@ -58,6 +58,7 @@ def _serve(directory: Path) -> None:
         address=identity.coordinator.fleet,
         tls=identity.ssl_context(),
         private_key=identity.private_key,
+        memory=directory / "flower" / "node",
     )
     NodeLoop(reach, make_client_app(runs), application=application).run(threading.Event())
 

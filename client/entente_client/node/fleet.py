@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -50,6 +51,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from entente_common.errors import AuthenticationFailed, Unreachable, UntrustedCertificate
+from entente_common.identity.atomic_file import write_atomically
 from entente_common.log import get_logger
 
 if TYPE_CHECKING:
@@ -162,7 +164,11 @@ class FleetConnection:
 
 @contextmanager
 def connect(
-    *, address: str, tls: ssl.SSLContext, private_key: ec.EllipticCurvePrivateKey
+    *,
+    address: str,
+    tls: ssl.SSLContext,
+    private_key: ec.EllipticCurvePrivateKey,
+    memory: Path,
 ) -> Iterator[FleetConnection]:
     """Activate this site's node at the coordinator, and sign it off at the end.
 
@@ -170,6 +176,7 @@ def connect(
         address: `host:port` of the fleet listener.
         tls: Presents the site's certificate and trusts only its coordinator's authority.
         private_key: The site's identity key; the coordinator knows the public half.
+        memory: File that keeps the node's number between processes.
 
     Raises:
         Unreachable: Nothing answers at `address`.
@@ -192,7 +199,7 @@ def connect(
             heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL,
         )
         try:
-            node_id = client.ActivateNode(request).node_id
+            node_id = _activate(client, request, memory=memory)
         except httpx.HTTPError as error:
             raise translate(error, address=address) from error
         connection = FleetConnection(client, node_id=node_id)
@@ -203,6 +210,24 @@ def connect(
         finally:
             heart.stop()
             connection.leave()
+
+
+def _activate(client: FleetHttpClient, request: ActivateNodeRequest, *, memory: Path) -> int:
+    """Activate the node; return its number.
+
+    Flower takes a node that ended without signing off for connected until its heartbeats are
+    overdue, and refuses to activate it. Such a node signs off its former self first.
+    """
+    try:
+        node_id = client.ActivateNode(request).node_id
+    except httpx.HTTPStatusError as error:
+        former = memory.read_text().strip() if memory.exists() else ""
+        if error.response.status_code != httpx.codes.PRECONDITION_FAILED or not former.isdigit():
+            raise
+        client.DeactivateNode(DeactivateNodeRequest(node_id=int(former)))
+        node_id = client.ActivateNode(request).node_id
+    write_atomically(memory, f"{node_id}\n".encode())
+    return int(node_id)
 
 
 def translate(

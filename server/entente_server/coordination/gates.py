@@ -25,6 +25,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 HOLD_S = 5.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
+_UNAUTHENTICATED = frozenset({401, 403})
+# Flower answers 412 to a node it does not know, and to one it takes for connected.
+_UNKNOWN_CALLER = {"activate-node": _UNAUTHENTICATED | {412}}
+
 _FLEET_PATHS = frozenset(
     f"/v1/fleet/{call}"
     for call in (
@@ -49,13 +53,21 @@ class Gate:
     """
 
     def __init__(
-        self, app: App, *, name: str, paths: frozenset[str], inbound: Bell, outbound: Bell
+        self,
+        app: App,
+        *,
+        name: str,
+        paths: frozenset[str],
+        inbound: Bell,
+        outbound: Bell,
+        turn: asyncio.Lock,
     ) -> None:
         self.name = name
         self._app = app
         self._paths = paths
         self._inbound = inbound
         self._outbound = outbound
+        self._turn = turn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI request."""
@@ -71,13 +83,14 @@ class Gate:
             _log.warning("refused: request is too large", gate=self.name, path=path)
             await _answer(send, status=413)
             return
+        news = self._inbound.next_ring
         answer = await self._call(scope, body)
         if answer.is_empty and path.endswith("/pull-messages"):
-            await self._inbound.wait(timeout_s=HOLD_S)
+            await news.wait(timeout_s=HOLD_S)
             answer = await self._call(scope, body)
-        if answer.status in {401, 403}:
+        if answer.status in _UNKNOWN_CALLER.get(path.rpartition("/")[2], _UNAUTHENTICATED):
             _log.warning(
-                "refused: node is not registered", gate=self.name, path=path, status=answer.status
+                "refused: caller is not registered", gate=self.name, path=path, status=answer.status
             )
         if path.endswith(("/push-messages", "/push-object")):
             self._outbound.ring()
@@ -95,7 +108,9 @@ class Gate:
             return {"type": "http.disconnect"}
 
         # A scope of its own for each call: the application behind writes into it.
-        await self._app(dict(scope, state=dict(scope.get("state") or {})), receive, answer.record)
+        own_scope = dict(scope, state=dict(scope.get("state") or {}))
+        async with self._turn:
+            await self._app(own_scope, receive, answer.record)
         answered.set()
         return answer
 
@@ -147,8 +162,18 @@ async def _answer(send: Send, *, status: int) -> None:
 def gates(app: App) -> tuple[Gate, Gate]:
     """The fleet gate (for sites) and the runtime gate (for our ServerApps) of one SuperLink."""
     to_sites, to_server_apps = Bell(), Bell()
-    fleet = Gate(app, name="fleet", paths=_FLEET_PATHS, inbound=to_sites, outbound=to_server_apps)
+    # One request at a time: nearly every call of Flower's writes to SQLite, and writers that meet
+    # there sleep.
+    turn = asyncio.Lock()
+    fleet = Gate(
+        app, name="fleet", paths=_FLEET_PATHS, inbound=to_sites, outbound=to_server_apps, turn=turn
+    )
     runtime = Gate(
-        app, name="runtime", paths=_RUNTIME_PATHS, inbound=to_server_apps, outbound=to_sites
+        app,
+        name="runtime",
+        paths=_RUNTIME_PATHS,
+        inbound=to_server_apps,
+        outbound=to_sites,
+        turn=turn,
     )
     return fleet, runtime

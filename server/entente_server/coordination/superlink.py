@@ -46,6 +46,9 @@ class SuperLink:
     def __init__(self, *, database: Path) -> None:
         self._app = _create_app(database)
         self._state: LinkState = self._app.state.linkstate_factory.state()
+        # No node is connected to a SuperLink that has just begun, whatever an earlier one noted.
+        for node in self._state.get_node_info(statuses=["online"]):
+            self._state.deactivate_node(node.node_id)
 
     @property
     def app(self) -> FastAPI:
@@ -123,7 +126,10 @@ def _create_app(database: Path) -> FastAPI:
     from flwr.superlink.config_loader import SuperLinkLifespanConfig
     from flwr.superlink.main import create_app
 
-    logging.getLogger("flwr").setLevel(logging.WARNING)  # flwr sets its own level when imported
+    # flwr brings a level and handlers of its own when it is imported; ours serve both.
+    flower_log = logging.getLogger("flwr")
+    flower_log.setLevel(logging.WARNING)
+    flower_log.handlers.clear()
     settings: dict[str, Any] = {
         "control_address": "",
         "health_server_address": None,

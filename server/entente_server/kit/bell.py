@@ -1,25 +1,45 @@
-"""A bell that wakes whoever waits for news, inside one event loop."""
+"""A bell that wakes whoever waits for news, inside one event loop.
+
+To miss nothing, take the next ring first, then look for news, and wait for the ring if there is
+none: a ring that came in between has then already happened.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
 
-class Bell:
-    """Waiters wait for the next ring; a ring before they came does not count."""
+class Ring:
+    """One ring of a bell, yet to come or past."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def ring(self) -> None:
-        """Wake all who wait now."""
+    def happen(self) -> None:
+        """Wake all who wait for it."""
         self._event.set()
-        self._event = asyncio.Event()
 
     async def wait(self, *, timeout_s: float) -> bool:
-        """Wait for a ring, at most `timeout_s` seconds; tell whether it rang."""
+        """Wait for it, at most `timeout_s` seconds; tell whether it has happened."""
         try:
             await asyncio.wait_for(self._event.wait(), timeout_s)
         except TimeoutError:
             return False
         return True
+
+
+class Bell:
+    """Rings whenever there is news."""
+
+    def __init__(self) -> None:
+        self._next = Ring()
+
+    @property
+    def next_ring(self) -> Ring:
+        """The ring that is yet to come."""
+        return self._next
+
+    def ring(self) -> None:
+        """Wake all who wait for the next ring."""
+        self._next.happen()
+        self._next = Ring()

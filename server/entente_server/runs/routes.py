@@ -111,10 +111,11 @@ async def events(
 
 async def _stream(desk: RunDesk, run_id: str, *, after: int) -> AsyncIterator[str]:
     while True:
+        news = desk.bell.next_ring
         for event in await asyncio.to_thread(desk.runs.events, run_id, after=after):
             after = event.seq
             yield f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
             if event.kind == wire.RUN_FINISHED:
                 return
-        if not await desk.bell.wait(timeout_s=_KEEP_ALIVE_S):
+        if not await news.wait(timeout_s=_KEEP_ALIVE_S):
             yield ": still here\n\n"

@@ -63,7 +63,7 @@ def _equal(plain: RunResult, encrypted: RunResult) -> Claim:
         "Encryption changes nothing but who can read: the model of the encrypted run equals that "
         "of the plain run bit for bit.",
         holds=digests[0] is not None and digests[0] == digests[1],
-        evidence=" and ".join(_shortened(digest) for digest in digests) + ".",
+        evidence=f"Plain {_shortened(digests[0])}, encrypted {_shortened(digests[1])}",
     )
 
 

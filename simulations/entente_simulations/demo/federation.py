@@ -21,6 +21,7 @@ from entente_simulations.demo.workspace import Workspace
 COORDINATOR_START_S = 90.0
 COMMAND_S = 120.0
 SITES_READY_S = 180.0
+_INVITATION_S = 600
 _POLL_S = 0.2
 _ANY_PORT = ("--api-port", "--fleet-port", "--channel-port", "--enrolment-port")
 _HOST = "127.0.0.1"
@@ -50,21 +51,21 @@ def running_federation(
         RunFailed: A process ended, or was not ready in time.
     """
     with ProcessGroup(logs=workspace.logs) as processes:
-        tell("starting the coordinator")
-        coordinator = _start_coordinator(workspace, processes)
-        with Client.to(find_connection(server_dir=workspace.coordinator, environment={})) as client:
-            _await_health(client, coordinator)
-            tell(f"enrolling {len(sites)} sites: {', '.join(sites)}")
-            _enrol(workspace, processes, client, sites=sites)
-            tell("each site registers its own rows")
-            _register(workspace, processes, sites=sites, dataset=dataset)
-            tell("starting the sites")
-            agents = [
-                processes.start(name, "agent", "run", "--dir", str(workspace.site(name)))
-                for name in sites
-            ]
-            _await_sites(client, [coordinator, *agents], job=job, expected=len(sites))
-            yield client
+        try:
+            tell("starting the coordinator")
+            coordinator = _start_coordinator(workspace, processes)
+            connection = find_connection(server_dir=workspace.coordinator, environment={})
+            with Client.to(connection) as client:
+                _await_health(client, coordinator)
+                _bring_in(workspace, processes, client, sites=sites, dataset=dataset, tell=tell)
+                tell("starting the sites")
+                agents = [
+                    processes.start(name, "agent", "run", "--dir", str(workspace.site(name)))
+                    for name in sites
+                ]
+                _await_sites(client, [coordinator, *agents], job=job, expected=len(sites))
+                yield client
+        finally:
             tell("stopping all processes")
 
 
@@ -90,29 +91,36 @@ def _await_health(client: Client, coordinator: Child) -> None:
     _await(answers, [coordinator], what="the coordinator", timeout_s=COORDINATOR_START_S)
 
 
-def _enrol(
-    workspace: Workspace, processes: ProcessGroup, client: Client, *, sites: Sequence[str]
+def _bring_in(
+    workspace: Workspace,
+    processes: ProcessGroup,
+    client: Client,
+    *,
+    sites: Sequence[str],
+    dataset: str,
+    tell: Tell,
 ) -> None:
-    commands = []
+    """Enrol every site and register its rows, as each site's operator would."""
+    tell(f"enrolling {len(sites)} sites: {', '.join(sites)}")
+    enrolments = []
     for name in sites:
-        invitation = workspace.invitation(name)
-        write_invitation(client.invite(name, ttl_s=600), invitation)
-        directory = str(workspace.site(name))
+        invitation, directory = workspace.invitation(name), str(workspace.site(name))
+        write_invitation(client.invite(name, ttl_s=_INVITATION_S), invitation)
         words = ("agent", "enrol", "--dir", directory, "--invitation", str(invitation))
-        commands.append(processes.start(f"{name} enrol", *words))
-    for command in commands:
-        command.wait(timeout_s=COMMAND_S)
-
-
-def _register(
-    workspace: Workspace, processes: ProcessGroup, *, sites: Sequence[str], dataset: str
-) -> None:
-    commands = []
+        enrolments.append(processes.start(f"{name} enrol", *words))
+    _finish(enrolments)
+    tell("each site registers its own rows")
+    contract = str(workspace.data / "contract.yaml")
+    registrations = []
     for name in sites:
-        words = ("agent", "data", "add", dataset, "--dir", str(workspace.site(name)))
-        contract = ("--contract", str(workspace.data / "contract.yaml"))
-        source = ("--source", str(workspace.data / f"{name}.csv"))
-        commands.append(processes.start(f"{name} data", *words, *contract, *source))
+        directory, source = str(workspace.site(name)), str(workspace.data / f"{name}.csv")
+        words = ("agent", "data", "add", dataset, "--dir", directory)
+        files = ("--contract", contract, "--source", source)
+        registrations.append(processes.start(f"{name} data", *words, *files))
+    _finish(registrations)
+
+
+def _finish(commands: Sequence[Child]) -> None:
     for command in commands:
         command.wait(timeout_s=COMMAND_S)
 

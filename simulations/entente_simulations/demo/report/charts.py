@@ -115,7 +115,7 @@ def dot_chart(dots: Sequence[Dot], *, title: str, description: str, x_label: str
             parts.append(tag("text", "not defined", x=left + 6, y=y + 4.5, class_="tick"))
             continue
         x = across(dot.value)
-        parts.append(tag("line", x1=left, y1=y, x2=x, y2=y, class_=f"stem {tone_class(dot.tone)}"))
+        parts.append(tag("line", x1=left, y1=y, x2=right, y2=y, class_="guide"))
         parts.append(tag("circle", cx=x, cy=y, r=6, class_=f"mark {tone_class(dot.tone)}"))
         parts.append(tag("text", f"{dot.value:.4f}", x=x + 12, y=y + 4.5, class_="value"))
     return tag(

@@ -9,7 +9,7 @@ from entente_common.contracts.run import RoundReport, SiteRound
 from entente_sdk.quantities import bytes_text, seconds_text
 from entente_simulations.demo.report.charts import Series, line_chart
 from entente_simulations.demo.report.markup import Markup, join, table, tag
-from entente_simulations.demo.report.wording import metric_name, number, paragraph, section
+from entente_simulations.demo.report.wording import metric_heading, number, paragraph, section
 from entente_simulations.demo.results import DemoResults, RunResult
 
 _FEDERATION = "all sites"
@@ -71,7 +71,7 @@ def _run(result: RunResult, *, metric: str) -> Markup:
     by_loss = _series(
         result.rounds, sites, of_site=lambda site: site.holdout_loss, of_all=_mean_loss
     )
-    name = metric_name(metric)
+    name = metric_heading(metric)
     charts = [
         _chart(by_metric, title=f"{title}: {name}", y_label=name),
         _chart(by_loss, title=f"{title}: loss", y_label="loss on held-back records"),
@@ -136,7 +136,7 @@ def _table(result: RunResult, sites: list[str]) -> Markup:
     spends = any(site.epsilon is not None for report in result.rounds for site in report.sites)
     header = [
         "Round",
-        *(metric_name(name) for name in metrics),
+        *(metric_heading(name) for name in metrics),
         "Loss, all sites",
         *(f"Loss, {site}" for site in sites),
         *(["Epsilon, largest"] if spends else []),

@@ -9,6 +9,7 @@ from statistics import fmean
 from entente_simulations.demo.report.charts import Dot, dot_chart, stacked_bars
 from entente_simulations.demo.report.markup import Markup, table, tag
 from entente_simulations.demo.report.wording import (
+    metric_heading,
     metric_meaning,
     metric_name,
     number,
@@ -92,9 +93,9 @@ def comparison(results: DemoResults) -> Markup:
     names = list(dict.fromkeys(name for model in models for name in model.metrics))
     chart = dot_chart(
         [Dot(model.name, model.metrics.get(metric), model.tone) for model in models],
-        title=f"{metric_name(metric)} of every model",
-        description="One dot a model; further right is better. The numbers stand in the table.",
-        x_label=f"{metric_name(metric)} on the held-back records of all sites",
+        title=f"{metric_heading(metric)} of every model",
+        description="One dot a model; further right is better. The scale does not begin at zero.",
+        x_label=f"{metric_heading(metric)} on the held-back records of all sites",
     )
     held_back = sum(share.holdout for share in results.shares)
     return section(
@@ -102,9 +103,10 @@ def comparison(results: DemoResults) -> Markup:
         "What joining forces brought",
         paragraph(_finding(results)),
         _wide(chart),
+        paragraph("The scale of this chart does not begin at zero.", class_="note"),
         table(
             f"Every model, judged on the same {held_back} held-back {results.scenario.unit}",
-            ["Model", *(metric_name(name) for name in names)],
+            ["Model", *(metric_heading(name) for name in names)],
             [
                 [model.name, *(number(model.metrics.get(name)) for name in names)]
                 for model in models

@@ -14,7 +14,7 @@ from entente_simulations.demo.report.markup import Markup, join, tag
 
 WIDTH = 620
 HEIGHT = 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 72, 14, 12, 44
 _TONES = 10
 _MARK = 4.2
 

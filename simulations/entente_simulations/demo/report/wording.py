@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from entente_simulations.demo.report.markup import Markup, join, tag
 
-_METRIC_NAMES = {"auroc": "AUROC", "accuracy": "Accuracy", "log-loss": "Log-loss"}
+_METRIC_NAMES = {"auroc": "AUROC", "accuracy": "accuracy", "log-loss": "log-loss"}
 _METRIC_MEANINGS = {
     "auroc": "AUROC is the chance that the model ranks a random positive case above a random "
     "negative one: 0.5 is guessing, 1 is perfect.",
@@ -16,8 +16,14 @@ _METRIC_MEANINGS = {
 
 
 def metric_name(metric: str) -> str:
-    """A metric as people write it."""
+    """A metric as people write it in a sentence."""
     return _METRIC_NAMES.get(metric, metric)
+
+
+def metric_heading(metric: str) -> str:
+    """A metric as people write it at the head of a column or chart."""
+    name = metric_name(metric)
+    return name[:1].upper() + name[1:]
 
 
 def metric_meaning(metric: str) -> str:
