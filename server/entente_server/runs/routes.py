@@ -112,10 +112,12 @@ async def events(
 async def _stream(desk: RunDesk, run_id: str, *, after: int) -> AsyncIterator[str]:
     while True:
         news = desk.bell.next_ring
+        # Read before the events: the event that ends a run is stored together with its end.
+        ended = (await asyncio.to_thread(desk.runs.get, run_id)).ended
         for event in await asyncio.to_thread(desk.runs.events, run_id, after=after):
             after = event.seq
             yield f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
-            if event.kind == wire.RUN_FINISHED:
-                return
+        if ended:
+            return
         if not await news.wait(timeout_s=_KEEP_ALIVE_S):
             yield ": still here\n\n"

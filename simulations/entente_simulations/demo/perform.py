@@ -11,6 +11,8 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -26,6 +28,9 @@ from entente_simulations.demo.federation import running_federation
 from entente_simulations.demo.results import DemoResults, RunResult, SiteShare
 from entente_simulations.demo.scenarios.scenario import PlannedRun, Scenario, write_yaml
 from entente_simulations.demo.workspace import Workspace
+
+if TYPE_CHECKING:
+    from entente_simulations.demo.baselines import Benchmark
 
 
 def perform(scenario: Scenario, workspace: Workspace, *, console: Console) -> DemoResults:
@@ -105,22 +110,12 @@ def _judge(
     started_at: str,
     begun: float,
 ) -> DemoResults:
-    from dataclasses import replace
-
+    # Brings torch, which nothing before needs.
     from entente_simulations.demo.baselines import Benchmark
 
     names = [table.site for table in scenario.tables]
     benchmark = Benchmark.read(workspace, sites=names, job=job)
-    runs = tuple(
-        replace(
-            result,
-            metrics=benchmark.judge(
-                (workspace.models / f"{result.plan.key}.safetensors").read_bytes(),
-                digest=result.run.model_digest,
-            ),
-        )
-        for result in executed
-    )
+    runs = tuple(_judged(result, benchmark, workspace) for result in executed)
     baselines = benchmark.baselines()
     shares = tuple(
         SiteShare(table.site, len(rows.train_y), len(rows.holdout_y), table.classes)
@@ -137,6 +132,12 @@ def _judge(
         started_at=started_at,
         seconds=time.monotonic() - begun,
     )
+
+
+def _judged(result: RunResult, benchmark: Benchmark, workspace: Workspace) -> RunResult:
+    """The run with its model's metrics on the held-back rows of all sites."""
+    content = (workspace.models / f"{result.plan.key}.safetensors").read_bytes()
+    return replace(result, metrics=benchmark.judge(content, digest=result.run.model_digest))
 
 
 def _machine() -> str:
