@@ -11,5 +11,5 @@ def utc_now() -> datetime:
 
 
 def rfc3339(moment: datetime) -> str:
-    """`moment` as RFC 3339 text in UTC with milliseconds, for example `2026-11-23T09:30:00.000Z`."""
+    """`moment` as RFC 3339 text in UTC with milliseconds, such as `2026-11-23T09:30:00.000Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

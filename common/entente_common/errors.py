@@ -227,7 +227,7 @@ class ProtectionViolated(RefusedByPolicy):
 
     code = "protection.violated"
     title = "The protected aggregation was refused"
-    hint = "Start the run again; if it happens twice, treat the coordinator or a site as compromised."
+    hint = "Start the run again; if it happens twice, suspect the coordinator or a site."
 
 
 class PrivacyBudgetExceeded(EntenteError):

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import structlog
 
+_NOISY = ("httpx", "httpcore", "grpc", "asyncio", "uvicorn", "uvicorn.error", "flwr")
 _SECRET_NAME = re.compile(r"token|secret|password|passphrase|private|authorization", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"ent_(?:adm|enr)_[A-Za-z0-9_-]+")
 
@@ -63,7 +64,7 @@ def configure_logging(*, process: str, verbose: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "grpc", "asyncio", "alembic", "uvicorn", "uvicorn.error", "flwr"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(process=process)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from entente_client.agent.site_identity import authority_context
 from entente_client.node.fleet import connect
@@ -143,13 +144,16 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
         yield whole
 
 
-def test_sites_refuse_a_foreign_application_bundle_and_never_run_it(
-    hostile: Federation, caplog: pytest.LogCaptureFixture
-) -> None:
-    run, events = hostile.run(make_job())
+def test_sites_refuse_a_foreign_application_bundle_and_never_run_it(hostile: Federation) -> None:
+    with capture_logs() as at_the_sites:
+        run, events = hostile.run(make_job())
     assert run.status == "failed"
     assert "application.foreign" in (run.reason or "")
     dropped = [event.data["site"] for event in events if event.kind == "site.dropped"]
     assert sorted(dropped) == ["site-0", "site-1"]
     assert "Install the same Entente version" in (run.reason or "")
     assert not (hostile.coordinator.capture / "foreign-code-ran").exists()
+    refusals = [line for line in at_the_sites if line["event"] == "refused: foreign application"]
+    assert len(refusals) == 2
+    assert all(line["offered"] != line["installed"] for line in refusals)
+    assert "application.foreign" in hostile.coordinator.text()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from docs_check.tree import Fault, Tree
 
-_LOCAL = re.compile(r"(?<![\w.:/-])/(?:root|work|home|tmp|mnt|Users)(?:/[\w./-]*|\b)")
+_LOCAL = re.compile(r"(?<![\w.:/-])/(?:root|work|home|tmp|mnt|Users)(?![\w-])(?:/[\w./-]*\w)?")
 
 
 def local_paths(tree: Tree) -> Iterator[Fault]:

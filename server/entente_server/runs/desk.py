@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from entente_common.contracts.job import Job
-from entente_common.contracts.run import Run
+from entente_common.contracts.run import RUN_FINISHED, SITE_DROPPED, Run
 from entente_common.contracts.site import Preflight
 from entente_common.errors import Conflict
 from entente_common.log import get_logger
@@ -105,6 +105,7 @@ class RunDesk:
             nodes = await asyncio.to_thread(self._sites.node_ids, sites)
 
             async def record(kind: str, data: Mapping[str, Any]) -> None:
+                _log_end(run.id, kind, data)
                 await asyncio.to_thread(self.runs.record, run.id, kind, data)
                 self.bell.ring()
 
@@ -122,3 +123,11 @@ class RunDesk:
         finally:
             self.bell.ring()
             self._tasks.pop(run.id, None)
+
+
+def _log_end(run_id: str, kind: str, data: Mapping[str, Any]) -> None:
+    """Leave a line about what an operator should know of."""
+    if kind == SITE_DROPPED:
+        _log.warning("site left the run", run=run_id, site=data["site"], reason=data["reason"])
+    elif kind == RUN_FINISHED:
+        _log.info("run ended", run=run_id, status=data["status"], reason=data.get("reason"))

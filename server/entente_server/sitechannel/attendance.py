@@ -61,7 +61,7 @@ class _Session:
             self.end.set_result(error)
 
 
-class _Ended(Exception):  # noqa: N818 - an outcome, not an error
+class _Ended(Exception):
     """The stream is over; nothing more is to be said on it."""
 
 
