@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from entente_common.contracts.dataset import DatasetCard
 
 data_app = typer.Typer(
-    name="data", help="Register, check and list this site's datasets.", no_args_is_help=True
+    add_completion=False,
+    name="data",
+    help="Register, check and list this site's datasets.",
+    no_args_is_help=True,
 )
 
 _FOLDER = "datasets"

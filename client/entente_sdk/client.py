@@ -112,6 +112,14 @@ class Client:
         """All sites of the federation, with the cards of their datasets."""
         return self._transport.model(_Sites, "GET", "/v1/sites").items
 
+    def remove_site(self, name: str) -> None:
+        """Revoke a site: it takes part in nothing more.
+
+        Raises:
+            NotFound: No site of that name is enrolled.
+        """
+        self._transport.request("DELETE", f"/v1/sites/{quote(name, safe='')}")
+
     def preflight(self, job: Mapping[str, Any]) -> Preflight:
         """Which sites could take part in `job` now, and why the others could not."""
         return self._transport.model(Preflight, "POST", "/v1/preflight", body={"job": job})

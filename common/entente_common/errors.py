@@ -14,11 +14,13 @@
     │   └── UntrustedCertificate
     ├── PermissionRefused
     ├── NotFound
+    ├── WrongMethod
     ├── Conflict
     │   └── AlreadyRunning
     ├── RefusedByPolicy
     │   ├── ForeignApplication
     │   └── ProtectionViolated
+    ├── AuditBroken            an audit trail, proof or signature does not verify
     ├── PrivacyBudgetExceeded
     ├── Unreachable
     ├── PortTaken
@@ -190,6 +192,14 @@ class NotFound(EntenteError):
     hint = "List what exists with the matching `list` command."
 
 
+class WrongMethod(EntenteError):
+    """An address of the API was asked for something it does not do."""
+
+    code, status, exit_code = "http.method", 405, ExitCode.USAGE
+    title = "The address does not take this method"
+    hint = "The Allow header of the answer lists what it takes; see docs/api.md."
+
+
 class Conflict(EntenteError):
     """The state of things does not allow it."""
 
@@ -228,6 +238,17 @@ class ProtectionViolated(RefusedByPolicy):
     code = "protection.violated"
     title = "The protected aggregation was refused"
     hint = "Start the run again; if it happens twice, suspect the coordinator or a site."
+
+
+class AuditBroken(EntenteError):
+    """An audit trail, or a proof or signature of one, does not verify."""
+
+    code, status, exit_code = "audit.broken", 409, ExitCode.REFUSED
+    title = "The audit trail does not verify"
+    hint = (
+        "Keep what you checked as evidence, compare with the checkpoints that the sites hold, "
+        "and ask the coordinator's operator to explain."
+    )
 
 
 class PrivacyBudgetExceeded(EntenteError):

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, cast
 
 import structlog
@@ -14,6 +14,7 @@ import structlog
 _NOISY = ("httpx", "httpcore", "grpc", "asyncio", "uvicorn", "uvicorn.error", "flwr")
 _SECRET_NAME = re.compile(r"token|secret|password|passphrase|private|authorization", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"ent_(?:adm|enr)_[A-Za-z0-9_-]+")
+_REDACTED = "[redacted]"
 
 
 def _redact(
@@ -21,12 +22,21 @@ def _redact(
     _method: str,
     event: MutableMapping[str, Any],
 ) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        if _SECRET_NAME.search(key):
-            event[key] = "[redacted]"
-        elif isinstance(value, str):
-            event[key] = _SECRET_VALUE.sub("[redacted]", value)
+    event.update(_without_secrets(event))
     return event
+
+
+def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - whatever may stand in an event
+    if isinstance(value, str):
+        return _SECRET_VALUE.sub(_REDACTED, value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_secrets(item) for item in value]
+    if isinstance(value, Mapping):
+        return {
+            name: _REDACTED if _SECRET_NAME.search(str(name)) else _without_secrets(item)
+            for name, item in value.items()
+        }
+    return value
 
 
 def configure_logging(*, process: str, verbose: bool = False) -> None:
@@ -41,12 +51,19 @@ def configure_logging(*, process: str, verbose: bool = False) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Before the redaction, and as plain text: richer tracebacks show the values of variables.
+        structlog.processors.format_exc_info,
         _redact,
     ]
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            # Never the formatters that print local variables: those hold tokens and rows.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

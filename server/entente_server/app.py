@@ -26,7 +26,7 @@ def create_app(
     *, database: Database, site_service: SiteService, desk: RunDesk, code_digest: str
 ) -> FastAPI:
     """The application over its services."""
-    app = FastAPI(title="Entente coordinator", version=__version__, redoc_url=None)
+    app = FastAPI(title="Entente coordinator", version=__version__, docs_url=None, redoc_url=None)
     app.state.database = database
     app.state.sites = site_service
     app.state.desk = desk

@@ -14,7 +14,7 @@ from entente_common.lifeline import hold_if_asked
 from entente_common.log import configure_logging
 from entente_server.settings import ServerSettings
 
-app = typer.Typer(help="Run the coordinator.", no_args_is_help=True)
+app = typer.Typer(help="Run the coordinator.", no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

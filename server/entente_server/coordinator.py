@@ -29,14 +29,20 @@ from entente_common.identity.keystore import Vault
 from entente_common.log import get_logger
 from entente_common.protocol.bundle import application_bundle, code_digest
 from entente_server.app import create_app
-from entente_server.coordination.gates import gates
+from entente_server.coordination.gates import Gate, gates
 from entente_server.coordination.launcher import RunLauncher
 from entente_server.kit.access import ensure_admin_token
 from entente_server.kit.database import Database
 from entente_server.kit.tls import server_context
 from entente_server.runs.desk import RunDesk
 from entente_server.runs.service import RunService
-from entente_server.settings import ServerDirectory, ServerSettings, listen, resolve_ports
+from entente_server.settings import (
+    ServerDirectory,
+    ServerSettings,
+    check_public_host,
+    listen,
+    resolve_ports,
+)
 from entente_server.sitechannel.service import SiteChannelServer
 from entente_server.sitechannel.tls import ServerTls
 from entente_server.sites.service import SiteService
@@ -52,10 +58,12 @@ async def serve(settings: ServerSettings, stop: asyncio.Event) -> None:
     """Run a coordinator until `stop` is set, then take everything down.
 
     Raises:
+        InvalidSettings: The public host cannot be reached, or two listeners share a port.
         AlreadyRunning: Another coordinator uses the data directory.
         PortTaken: A port is in use.
         DataDirectoryProblem: The directory cannot be used.
     """
+    check_public_host(settings)
     make_private_directory(settings.directory)
     with _lock(ServerDirectory(settings.directory)):
         async with _running(resolve_ports(settings)):
@@ -190,6 +198,8 @@ async def _web(
 
     async def leave() -> None:
         server.should_exit = True
+        if isinstance(app, Gate):
+            app.release()
         await asyncio.gather(task, return_exceptions=True)
         sock.close()
 

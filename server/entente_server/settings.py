@@ -74,6 +74,19 @@ class ServerDirectory:
         return self.root / "runs" / run_id
 
 
+def check_public_host(settings: ServerSettings) -> None:
+    """Refuse a public host that nobody can reach.
+
+    Raises:
+        InvalidSettings: It is the address that means "all addresses of this machine".
+    """
+    if settings.public_host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
+        raise InvalidSettings(
+            f"Sites cannot reach the coordinator under {settings.public_host!r}.",
+            hint="Name the host they will use with --public-host.",
+        )
+
+
 def resolve_ports(settings: ServerSettings) -> ServerSettings:
     """Settings whose ports are all named and free.
 

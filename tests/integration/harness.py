@@ -107,6 +107,7 @@ class Site:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.runs: Any = None
+        self.refusal: EntenteError | None = None
 
     def add_data(self, contract: Path, source: Path) -> None:
         Catalogue(self.directory / "datasets").add("data", contract=contract, source=source)
@@ -153,9 +154,13 @@ class Site:
                 watcher=_Deaf(),
             )
             running = asyncio.create_task(channel.run(stop))
-            await asyncio.to_thread(self._stop.wait)
+            while not running.done() and not await asyncio.to_thread(self._stop.wait, 0.1):
+                pass
             stop.set()
-            await running
+            try:
+                await running
+            except EntenteError as refusal:
+                self.refusal = refusal
 
         asyncio.run(attend())
 

@@ -30,7 +30,7 @@ def alive(pid: int) -> bool:
 
 
 def server(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "entente_sdk.cli.main", "server", "run", *arguments]
+    command = [sys.executable, "-m", "entente_sdk.cli.entry", "server", "run", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 

@@ -12,7 +12,13 @@ from structlog.testing import capture_logs
 
 from entente_client.agent.site_identity import authority_context
 from entente_client.node.fleet import connect
-from entente_common.errors import AuthenticationFailed, Unreachable, UntrustedCertificate
+from entente_common.errors import (
+    AuthenticationFailed,
+    NotFound,
+    PermissionRefused,
+    Unreachable,
+    UntrustedCertificate,
+)
 from entente_common.identity.certificates import CertificateAuthority, make_csr
 from entente_common.identity.keys import PrivateKey, generate_key, private_pem
 from entente_common.identity.keystore import Vault
@@ -157,3 +163,24 @@ def test_sites_refuse_a_foreign_application_bundle_and_never_run_it(hostile: Fed
     assert len(refusals) == 2
     assert all(line["offered"] != line["installed"] for line in refusals)
     assert "application.foreign" in hostile.coordinator.text()
+
+
+def test_a_removed_site_is_cut_off_and_told_so(tmp_path: Path) -> None:
+    with federation(tmp_path, sites=2) as whole:
+        whole.client.remove_site("site-1")
+        assert [site.name for site in whole.client.sites()] == ["site-0"]
+        with pytest.raises(NotFound):
+            whole.client.remove_site("site-1")
+        removed = whole.sites["site-1"]
+        wait_for(lambda: removed.refusal is not None, what="the end of the channel")
+        assert isinstance(removed.refusal, PermissionRefused)
+        with (
+            pytest.raises(AuthenticationFailed),
+            connect(
+                address=fleet_address(whole),
+                tls=removed.identity.ssl_context(),
+                private_key=removed.identity.private_key,
+                memory=tmp_path / "node",
+            ),
+        ):
+            pass

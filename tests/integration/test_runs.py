@@ -47,7 +47,7 @@ def test_events_tell_every_round_of_every_site_in_order(shared: Federation) -> N
         assert [site.site for site in report.sites] == ["site-0", "site-1", "site-2"]
         assert report.bytes_up > 0
         assert report.bytes_down > 0
-    losses = [report.metrics["loss"] for report in rounds]
+    losses = [report.metrics["log-loss"] for report in rounds]
     assert losses == sorted(losses, reverse=True), "the model should get better every round"
     assert run.rounds_done == run.rounds_total == 3
     assert run.metrics == rounds[-1].metrics

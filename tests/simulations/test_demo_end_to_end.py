@@ -14,7 +14,7 @@ import pytest
 
 from entente_common.errors import ExitCode
 
-_COMMAND = [sys.executable, "-m", "entente_sdk.cli.main", "demo"]
+_COMMAND = [sys.executable, "-m", "entente_sdk.cli.entry", "demo"]
 
 
 def processes_of(directory: Path) -> list[int]:

@@ -13,7 +13,10 @@ import typer
 from entente_client.cli_data import data_app
 
 app = typer.Typer(
-    name="agent", help="Run a site: enrol, attend, train on local data.", no_args_is_help=True
+    add_completion=False,
+    name="agent",
+    help="Run a site: enrol, attend, train on local data.",
+    no_args_is_help=True,
 )
 app.add_typer(data_app, name="data")
 

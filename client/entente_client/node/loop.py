@@ -97,7 +97,14 @@ class NodeLoop:
             state=RecordDict(),
             run_config={},
         )
-        return self._app(delivery.message, context)
+        try:
+            return self._app(delivery.message, context)
+        except Exception as error:  # noqa: BLE001 - no message may end the node
+            kind = delivery.message.metadata.message_type
+            _log.exception("refused: not a message of a run", kind=kind)
+            reason = f"{type(error).__name__}: {kind!r} is no message of a run."
+            refusal = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
+            return Message(refusal, reply_to=delivery.message)
 
 
 def _send(fleet: FleetConnection, reply: Message, *, seconds: float, stop: threading.Event) -> None:

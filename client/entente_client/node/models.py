@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from entente_common.identity.atomic_file import write_atomically
+from entente_common.identity.atomic_file import PRIVATE, write_atomically
 from entente_common.learning.artefact import ModelArtefact
 
 
@@ -19,5 +19,5 @@ class ModelShelf:
         directory = self._root / run
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = directory / "model.safetensors"
-        write_atomically(path, artefact.to_bytes())
+        write_atomically(path, artefact.to_bytes(), mode=PRIVATE)
         return path

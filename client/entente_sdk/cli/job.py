@@ -14,7 +14,7 @@ from entente_common.contracts.reader import SIZE_LIMIT_BYTES
 from entente_sdk.cli.job_template import ModelKind, job_template
 from entente_sdk.cli.output import Output, OutputOption, write_document, write_table
 
-app = typer.Typer(help="Write and check job files.", no_args_is_help=True)
+app = typer.Typer(help="Write and check job files.", no_args_is_help=True, add_completion=False)
 
 _STDIN = Path("-")
 

@@ -30,7 +30,7 @@ class Entente(LazyGroup):
             "Run a whole federation on this machine and write a report.",
             "server,agent,he,demo",
         ),
-        "server": Deferred("entente_server.cli:app", "Run the coordinator.", "server"),
+        "server": Deferred("entente_server.cli:app", "Run the coordinator.", "server,he"),
         "agent": Deferred(
             "entente_client.agent.cli:app", "Enrol and run a site; register its data.", "agent,he"
         ),

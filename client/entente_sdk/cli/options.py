@@ -29,17 +29,15 @@ def _option(name: str, metavar: str, text: str) -> Any:  # noqa: ANN401 - typer'
 
 _OPTIONS = {
     "url": Annotated[
-        str | None, _option("--url", "URL", f"Address of its API. [env: {URL_VARIABLE}]")
+        str | None, _option("--url", "URL", f"Address of its API. (env {URL_VARIABLE})")
     ],
     "token_file": Annotated[
         Path | None,
-        _option(
-            "--token-file", "FILE", f"File with the access token. [env: {TOKEN_FILE_VARIABLE}]"
-        ),
+        _option("--token-file", "FILE", f"File with the access token. (env {TOKEN_FILE_VARIABLE})"),
     ],
     "ca_file": Annotated[
         Path | None,
-        _option("--ca-file", "FILE", f"Authority that vouches for it. [env: {CA_FILE_VARIABLE}]"),
+        _option("--ca-file", "FILE", f"Authority that vouches for it. (env {CA_FILE_VARIABLE})"),
     ],
     "server_dir": Annotated[
         Path | None,
@@ -47,7 +45,7 @@ _OPTIONS = {
             "--server-dir",
             "DIR",
             f"Directory of a coordinator on this machine: address, token and authority at once. "
-            f"[env: {SERVER_DIR_VARIABLE}]",
+            f"(env {SERVER_DIR_VARIABLE})",
         ),
     ],
 }

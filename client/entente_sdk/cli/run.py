@@ -28,7 +28,11 @@ from entente_sdk.client import Client
 from entente_sdk.progress import RunProgress
 from entente_sdk.quantities import bytes_text
 
-app = typer.Typer(help="Start, follow and end runs; fetch their models.", no_args_is_help=True)
+app = typer.Typer(
+    help="Start, follow and end runs; fetch their models.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Identifier, run_….")]
 

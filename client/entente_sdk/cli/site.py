@@ -14,7 +14,9 @@ from entente_sdk.cli.options import connected
 from entente_sdk.cli.output import Output, OutputOption, console, write_list, write_table
 from entente_sdk.client import Client
 
-app = typer.Typer(help="Invite sites and see who is there.", no_args_is_help=True)
+app = typer.Typer(
+    help="Invite sites and see who is there.", no_args_is_help=True, add_completion=False
+)
 
 _HOUR_S = 3600
 
@@ -61,6 +63,22 @@ def list_sites(client: Client, output: OutputOption = Output.TABLE) -> None:
         (_row(site) for site in sites),
         empty="No site yet. Invite one: entente site invite NAME",
     )
+
+
+@app.command()
+@connected
+def remove(
+    client: Client,
+    name: Annotated[str, typer.Argument(help="Name of the site.")],
+    confirm: Annotated[
+        str | None, typer.Option("--yes", metavar="NAME", help="The name again, to be sure.")
+    ] = None,
+) -> None:
+    """Revoke a site. It is cut off, and needs a new invitation to return."""
+    if (confirm or typer.prompt(f"Type {name} to revoke it", err=True)) != name:
+        raise InvalidSettings("The name was not repeated; nothing was changed.")
+    client.remove_site(name)
+    console(stderr=True).print(f"{name} is revoked.")
 
 
 def write_invitation(invitation: Invitation, target: Path) -> None:

@@ -52,7 +52,7 @@ class Coordinator(Section):
 
     enrolment: Address = Field(description="Where an invitation is redeemed (server TLS).")
     channel: Address = Field(description="The site channel (mutual TLS).")
-    fleet: Address = Field(description="Flower's Fleet API (TLS and node signatures).")
+    fleet: Address = Field(description="Flower's Fleet API (mutual TLS and node signatures).")
 
 
 class Invitation(Document):

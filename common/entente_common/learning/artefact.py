@@ -74,17 +74,27 @@ class ModelArtefact:
         try:
             tensors = load(data)
             metadata = _metadata(data)
-            layout = TensorLayout.from_document(json.loads(metadata["layout"]))
+            layout = TensorLayout.from_document(_object(metadata["layout"]))
             parameters = layout.flatten(tensors)
-            preprocessing = json.loads(metadata["preprocessing"])
-            job = json.loads(metadata["job"])
-            stated = metadata["digest"]
-        except (SafetensorError, KeyError, ValueError, EntenteError) as error:
+            artefact = cls(
+                layout=layout,
+                parameters=parameters,
+                preprocessing=_object(metadata["preprocessing"]),
+                job=_object(metadata["job"]),
+            )
+            intact = artefact.digest() == metadata["digest"]
+        except (SafetensorError, KeyError, ValueError, RecursionError, EntenteError) as error:
             raise InvalidDocument("The file is not an Entente model artefact.") from error
-        artefact = cls(layout=layout, parameters=parameters, preprocessing=preprocessing, job=job)
-        if artefact.digest() != stated:
+        if not intact:
             raise InvalidDocument("The model artefact was changed: its digest does not match.")
         return artefact
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("expected a JSON object")  # noqa: TRY004 - of the file, not of a caller
+    return value
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -37,6 +37,8 @@ MOMENTS: Final = "moments"
 
 HeaderT = TypeVar("HeaderT", bound="Header")
 _Count = Annotated[int, Field(ge=0, le=2**53)]
+# A site names a directory after the run: nothing but an identifier may stand here.
+_RunId = Annotated[str, Field(pattern="^run_[0-9A-Z]{26}$")]
 
 
 class Header(BaseModel):
@@ -52,7 +54,7 @@ class Header(BaseModel):
 class JoinRequest(Header):
     """Offers a job to a site."""
 
-    run: str
+    run: _RunId
     job: dict[str, Any]
     job_digest: str
 
@@ -67,7 +69,7 @@ class JoinReply(Header):
 class KeyRequest(Header):
     """Asks the leader to make the group key for exactly this membership."""
 
-    run: str
+    run: _RunId
     manifest: dict[str, Any]
 
 
@@ -80,7 +82,7 @@ class KeyReply(Header):
 class PrepareRequest(Header):
     """Gives a member the manifest and, under encryption, the sealed key."""
 
-    run: str
+    run: _RunId
     manifest: dict[str, Any]
     key: dict[str, Any] | None
 
@@ -117,7 +119,7 @@ class Aggregate(Header):
 class RoundRequest(Header):
     """Starts round `round` (from 1) from the last aggregate."""
 
-    run: str
+    run: _RunId
     round: Annotated[int, Field(ge=1)]
     aggregate: Aggregate | None
 
@@ -132,7 +134,7 @@ class RoundReply(Header):
 class FinishRequest(Header):
     """Ends the training with the last aggregate."""
 
-    run: str
+    run: _RunId
     aggregate: Aggregate
 
 
@@ -147,7 +149,7 @@ class FinishReply(Header):
 class ReleaseRequest(Header):
     """Asks a site for the final model."""
 
-    run: str
+    run: _RunId
 
 
 class ReleaseReply(Header):

@@ -60,10 +60,13 @@ def from_record(record: RecordDict) -> tuple[str, str, bytes]:
 
 
 def _payload_of(npy: bytes) -> bytes:
-    # Flower frames arrays as .npy; pickled object arrays are refused.
+    # Flower frames arrays as .npy. Pickles and archives, which `np.load` also reads, are refused.
     from io import BytesIO
 
-    array = np.load(BytesIO(npy), allow_pickle=False)
+    try:
+        array = np.lib.format.read_array(BytesIO(npy), allow_pickle=False)
+    except Exception as error:
+        raise ProtectionViolated("A message payload is not an array.") from error
     if array.dtype != np.uint8 or array.ndim != 1:
         raise ProtectionViolated("A message payload is not a flat block of bytes.")
     return bytes(array.tobytes())

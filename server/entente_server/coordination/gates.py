@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 from entente_common.log import get_logger
 from entente_server.kit.bell import Bell
 
@@ -68,6 +70,12 @@ class Gate:
         self._inbound = inbound
         self._outbound = outbound
         self._turn = turn
+        self._hold_s = HOLD_S
+
+    def release(self) -> None:
+        """Answer all pulls that wait, and hold none from now on: the coordinator stops."""
+        self._hold_s = 0.0
+        self._inbound.ring()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI request."""
@@ -78,7 +86,10 @@ class Gate:
             _log.warning("refused: path is not served here", gate=self.name, path=path)
             await _answer(send, status=404)
             return
-        body = await _read(receive, limit=MAX_BODY_BYTES)
+        try:
+            body = await _read(receive, limit=MAX_BODY_BYTES)
+        except ClientDisconnect:
+            return
         if body is None:
             _log.warning("refused: request is too large", gate=self.name, path=path)
             await _answer(send, status=413)
@@ -86,7 +97,7 @@ class Gate:
         news = self._inbound.next_ring
         answer = await self._call(scope, body)
         if answer.is_empty and path.endswith("/pull-messages"):
-            await news.wait(timeout_s=HOLD_S)
+            await news.wait(timeout_s=self._hold_s)
             answer = await self._call(scope, body)
         if answer.status in _UNKNOWN_CALLER.get(path.rpartition("/")[2], _UNAUTHENTICATED):
             _log.warning(
@@ -144,7 +155,8 @@ async def _read(receive: Receive, *, limit: int) -> bytes | None:
     while True:
         event = await receive()
         if event["type"] != "http.request":
-            return b"".join(chunks)
+            # Half a message may read as another one: it goes nowhere.
+            raise ClientDisconnect
         chunk = event.get("body", b"")
         size += len(chunk)
         if size > limit:

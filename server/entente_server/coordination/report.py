@@ -57,11 +57,11 @@ class RoundReports:
             return
         self._open = None
         sites = [
-            _joined(trained, evaluation)
+            _joined(trained, evaluation, site=site)
             for site, evaluation in sorted(reports.items())
             if site in trained.reports
         ]
-        self.last_metrics = combine([(s.holdout_examples, _with_loss(s)) for s in sites])
+        self.last_metrics = combine([(s.holdout_examples, s.metrics) for s in sites])
         report = RoundReport(
             round=trained.number,
             sites=sites,
@@ -73,18 +73,15 @@ class RoundReports:
         self.emit("round.completed", report.model_dump(mode="json"))
 
 
-def _joined(trained: _Trained, evaluation: SiteRound) -> SiteRound:
-    training = trained.reports[evaluation.site]
+def _joined(trained: _Trained, evaluation: SiteRound, *, site: str) -> SiteRound:
+    training = trained.reports[site]
     return evaluation.model_copy(
         update={
+            # Whose report it is, the connection tells, not the report.
+            "site": site,
             "train_loss": training.train_loss,
             "train_s": training.train_s,
             "epsilon": training.epsilon,
-            "bytes_up": trained.bytes_up.get(evaluation.site, 0),
+            "bytes_up": trained.bytes_up.get(site, 0),
         }
     )
-
-
-def _with_loss(site: SiteRound) -> dict[str, float]:
-    loss = {} if site.holdout_loss is None else {"loss": site.holdout_loss}
-    return {**site.metrics, **loss}

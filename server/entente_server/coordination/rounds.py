@@ -8,6 +8,7 @@ rest of the run; below the job's `min_sites` the run ends and nothing more is fo
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,14 @@ from entente_server.coordination.report import RoundReports
 Emit = Callable[[str, Mapping[str, Any]], None]
 _Sum = tuple[wire.Aggregate | None, bytes]
 _FLOAT_BYTES = 4
+_REPLIES: Mapping[str, type[wire.Header]] = {
+    wire.JOIN: wire.JoinReply,
+    wire.KEY: wire.KeyReply,
+    wire.PREPARE: wire.PrepareReply,
+    wire.ROUND: wire.RoundReply,
+    wire.FINISH: wire.FinishReply,
+    wire.RELEASE: wire.ReleaseReply,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +147,11 @@ class RunCourse:
         timeout_s = float(self._job.training.round_timeout_s)
         answers = []
         for answer in self._switchboard.ask(kind, questions, timeout_s=timeout_s):
-            if answer.failure is None:
+            failure = answer.failure or _fault(answer, _REPLIES[kind])
+            if failure is None:
                 answers.append(answer)
             else:
-                self._drop(answer.site, answer.failure)
+                self._drop(answer.site, failure)
         self._require_enough()
         return answers
 
@@ -181,6 +191,8 @@ class RunCourse:
         membership = verify_manifest(
             manifest, ca_pem=self._order.ca_pem, min_sites=self._job.protection.min_sites
         )
+        if membership.sites != tuple(self._sites):
+            raise ProtectionViolated("A site answered with the offer of another.")
         key, public_context = self._agree_on_key(manifest, membership)
         return _Prepared(manifest, membership, layout, key, public_context)
 
@@ -191,20 +203,30 @@ class RunCourse:
             return None, None
         request = wire.KeyRequest(run=self._order.run, manifest=manifest)
         answer = self._ask_one(wire.KEY, membership.leader, request)
-        return answer.read(wire.KeyReply).statement, answer.payload
+        statement = answer.read(wire.KeyReply).statement
+        if not isinstance(SignedStatement.from_document(statement).payload.get("key_id"), str):
+            raise ProtectionViolated("The leader's statement names no group key.")
+        return statement, answer.payload
 
     def _prepare(self, prepared: _Prepared) -> _Sum:
         request = wire.PrepareRequest(
             run=self._order.run, manifest=prepared.manifest, key=prepared.key
         )
-        fold: Fold | None = None
-        for answer in self._ask_all(wire.PREPARE, request):
-            contribution = answer.read(wire.PrepareReply).contribution
-            if contribution is not None:
-                fold = fold or prepared.fold(wire.MOMENTS, length=contribution.length)
-                self._add(fold, answer, contribution)
+        given = [
+            (answer, contribution)
+            for answer in self._ask_all(wire.PREPARE, request)
+            if (contribution := answer.read(wire.PrepareReply).contribution) is not None
+        ]
+        if not given:
+            return None, b""
+        # The coordinator does not know the contract; the length is what most sites make of it.
+        lengths = Counter(contribution.length for _, contribution in given)
+        length = min(lengths, key=lambda size: (-lengths[size], size))
+        fold = prepared.fold(wire.MOMENTS, length=length)
+        for answer, contribution in given:
+            self._add(fold, answer, contribution)
         self._require_enough()
-        return (None, b"") if fold is None else fold.result()
+        return fold.result()
 
     def _round(self, number: int, prepared: _Prepared, last: _Sum) -> _Sum:
         started = time.monotonic()
@@ -270,3 +292,12 @@ class RunCourse:
             self._drop(answer.site, error.detail)
             return False
         return True
+
+
+def _fault(answer: Answer, kind: type[wire.Header]) -> str | None:
+    """What is wrong with an answer that should hold a `kind`; None when nothing is."""
+    try:
+        answer.read(kind)
+    except ProtectionViolated as error:
+        return error.detail
+    return None

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from entente_common import lifeline
 from entente_common.contracts.job import job_from_document
-from entente_common.errors import EntenteError, InternalError
+from entente_common.errors import EntenteError, InternalError, RunFailed
 from entente_common.log import configure_logging, get_logger
 from entente_common.protocol.flower import prepare_flower
 
@@ -39,13 +39,20 @@ def main() -> int:
         result = _run(order, emit)
     except EntenteError as error:
         _log.warning("run failed", code=error.code, reason=error.detail)
-        result = {"status": "failed", "reason": f"{error.title}: {error.detail} {error.hint}"}
+        result = {"status": "failed", "reason": _reason(error)}
     except Exception as error:  # noqa: BLE001 - the run must end in a state with a reason
         _log.exception("run failed")
         bug = InternalError(f"{type(error).__name__} in the run's process; see its log.")
         result = {"status": "failed", "reason": bug.detail}
     emit("run.finished", result)
     return 0
+
+
+def _reason(error: EntenteError) -> str:
+    """What a person should read of an error that ended the run."""
+    faults = [str(issue) for issue in error.issues]
+    cure = [] if isinstance(error, RunFailed) else [error.hint]
+    return " ".join([error.detail or error.title, *faults, *cure])
 
 
 def _claim_standard_output() -> BinaryIO:
@@ -84,9 +91,9 @@ def _run(
         )
         outcome = course.run()
     if outcome.artefact is not None:
-        from entente_common.identity.atomic_file import write_atomically
+        from entente_common.identity.atomic_file import PRIVATE, write_atomically
 
-        write_atomically(Path(order["model_path"]), outcome.artefact.to_bytes())
+        write_atomically(Path(order["model_path"]), outcome.artefact.to_bytes(), mode=PRIVATE)
     return {
         "status": "succeeded",
         "reason": None,

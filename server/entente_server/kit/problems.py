@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from entente_common.contracts.problem import problem_from_error
-from entente_common.errors import EntenteError, InternalError, InvalidDocument, Issue, NotFound
+from entente_common.errors import (
+    EntenteError,
+    InternalError,
+    InvalidDocument,
+    Issue,
+    NotFound,
+    WrongMethod,
+)
 from entente_common.ids import new_id
 from entente_common.log import get_logger
 
 _log = get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
-_NOT_FOUND = 404
+_NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
+_CHALLENGE = {401: {"WWW-Authenticate": "Bearer"}}
 
 
 def install(app: FastAPI) -> None:
@@ -26,21 +36,25 @@ def install(app: FastAPI) -> None:
 
 
 def problem_response(
-    error: EntenteError, request: Request, *, status: int | None = None
+    error: EntenteError, request: Request, *, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """`error` as a response to `request`."""
+    """`error` as a response to `request`, and as a line in the log under the same trace id."""
     trace_id = new_id("trc")
+    _log.info(
+        "refused", path=request.url.path, code=error.code, reason=error.detail, trace_id=trace_id
+    )
     problem = problem_from_error(error, instance=request.url.path, trace_id=trace_id)
-    document = problem.model_dump(mode="json")
-    if status is not None:
-        document["status"] = status
-    return JSONResponse(document, status_code=document["status"], media_type=MEDIA_TYPE)
+    return JSONResponse(
+        problem.model_dump(mode="json"),
+        status_code=error.status,
+        media_type=MEDIA_TYPE,
+        headers={**_CHALLENGE.get(error.status, {}), **(headers or {})},
+    )
 
 
 async def _on_entente_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, EntenteError):
         raise error
-    _log.info("refused", path=request.url.path, code=error.code, reason=error.detail)
     return problem_response(error, request)
 
 
@@ -48,7 +62,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
     if not isinstance(error, RequestValidationError):
         raise error
     issues = [
-        Issue(".".join(str(part) for part in fault["loc"]), fault["msg"] + ".", "")
+        Issue(_path(fault["loc"]), f"{fault['msg']}.", "See the API reference, docs/api.md.")
         for fault in error.errors()
     ]
     return problem_response(
@@ -61,7 +75,16 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
         raise error
     if error.status_code == _NOT_FOUND:
         return problem_response(NotFound(f"{request.url.path} is not served here."), request)
-    return problem_response(InvalidDocument(str(error.detail)), request, status=error.status_code)
+    if error.status_code == _METHOD_NOT_ALLOWED:
+        refusal = WrongMethod(f"{request.url.path} does not take {request.method}.")
+        return problem_response(refusal, request, headers=error.headers)
+    return problem_response(InvalidDocument(str(error.detail)), request)
+
+
+def _path(location: Sequence[int | str]) -> str:
+    """Where in the body a fault lies; elsewhere, which parameter it is."""
+    parts = [str(part) for part in location]
+    return ".".join(parts[1:] if parts[:1] == ["body"] and len(parts) > 1 else parts)
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:

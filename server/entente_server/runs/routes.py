@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +21,7 @@ from entente_server.runs.desk import RunDesk
 router = APIRouter(prefix="/v1", tags=["runs"])
 
 _KEEP_ALIVE_S = 10.0
+_LAST_SEQ = 10**15
 
 
 class JobSubmission(BaseModel):
@@ -96,11 +98,13 @@ async def events(
     run_id: str,
     _actor: Admin,
     last_event_id: Annotated[str | None, Header()] = None,
-    after: int = 0,
+    after: Annotated[int, Query(ge=0, le=_LAST_SEQ)] = 0,
 ) -> StreamingResponse:
     """Events of a run as server-sent events, from the first or after `Last-Event-ID`."""
     desk = _desk(request)
-    seen = int(last_event_id) if last_event_id and last_event_id.isdigit() else after
+    seen = after
+    if last_event_id and re.fullmatch("[0-9]{1,15}", last_event_id):
+        seen = int(last_event_id)
     await asyncio.to_thread(desk.runs.get, run_id)
     return StreamingResponse(
         _stream(desk, run_id, after=seen),

@@ -45,3 +45,9 @@ def create_invitation(request: Request, body: InvitationRequest, actor: Admin) -
 def list_sites(request: Request, _actor: Admin) -> SiteList:
     """All sites, enrolled and invited."""
     return SiteList(items=_service(request).list_sites())
+
+
+@router.delete("/sites/{name}", status_code=204, operation_id="sites_remove")
+def remove_site(request: Request, name: str, actor: Admin) -> None:
+    """Revoke a site: it takes part in nothing more, and needs a new invitation to return."""
+    _service(request).remove(name, actor=actor)

@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from entente_common.clock import rfc3339, utc_now
 from entente_common.contracts.dataset import DatasetCard
 from entente_common.contracts.site import Coordinator, Invitation, Site
-from entente_common.errors import EnrolmentRefused, PermissionRefused
+from entente_common.errors import EnrolmentRefused, NotFound, PermissionRefused
 from entente_common.identity.certificates import (
     CertificateAuthority,
     check_site_name,
@@ -112,6 +112,20 @@ class SiteService:
         return [self._present_site(row) for row in rows] + [
             Site(id=identifier, name=name, status="invited") for name, identifier in invited.items()
         ]
+
+    def remove(self, site: str, *, actor: str) -> None:
+        """Revoke `site`: its node is cut off at once, its channel at its next heartbeat.
+
+        Raises:
+            NotFound: No site of that name is enrolled.
+        """
+        with self._database.transaction() as session:
+            row = _find(session, site)
+            if row is None:
+                raise NotFound(f"No site named {site!r} is enrolled.")
+            session.delete(row)
+            audit(session, actor=actor, action="site.removed", subject=site)
+            self._nodes.forget_node(int(row.node_id))
 
     def node_ids(self, sites: list[str]) -> dict[str, int]:
         """Flower's node id of each of `sites`."""

@@ -21,7 +21,9 @@ from entente_simulations.demo.scenarios.registry import make_scenario
 from entente_simulations.demo.scenarios.scenario import ScenarioName
 from entente_simulations.demo.workspace import Workspace, open_workspace
 
-app = typer.Typer(help="Run a whole federation on this machine and write a report.")
+app = typer.Typer(
+    help="Run a whole federation on this machine and write a report.", add_completion=False
+)
 
 
 @app.callback(invoke_without_command=True)

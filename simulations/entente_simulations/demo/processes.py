@@ -23,7 +23,7 @@ from entente_common.lifeline import ENVIRONMENT_VARIABLE
 
 GRACE_S = 20.0
 """Longer than an agent's own patience with its node, so that each ends what it started."""
-ENTENTE = (sys.executable, "-m", "entente_sdk.cli.main")
+ENTENTE = (sys.executable, "-m", "entente_sdk.cli.entry")
 _KILL_WAIT_S = 5.0
 _LOG_TAIL_LINES = 8
 
