@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from entente_common import __version__
 from entente_server.kit import problems
 from entente_server.kit.database import Database
+from entente_server.kit.limits import BodyLimit
 from entente_server.runs import routes as runs
 from entente_server.runs.desk import RunDesk
 from entente_server.sites import routes as sites
@@ -30,6 +31,7 @@ def create_app(
     app.state.database = database
     app.state.sites = site_service
     app.state.desk = desk
+    app.add_middleware(BodyLimit)
     problems.install(app)
 
     @app.get("/v1/health", operation_id="health_get", tags=["operations"])

@@ -143,9 +143,9 @@ def make_job(
     )
 
 
-def join_request(job: Job, **changes: Any) -> wire.JoinRequest:
-    """An invitation to a fresh run of `job`."""
-    fields = {"run": new_id("run"), "job": job.document(), "job_digest": job.digest()}
+def join_request(agreed: Job, **changes: Any) -> wire.JoinRequest:
+    """An invitation to a fresh run of the job agreed on; `changes` make it a lie."""
+    fields = {"run": new_id("run"), "job": agreed.document(), "job_digest": agreed.digest()}
     return wire.JoinRequest.model_validate(fields | changes)
 
 
@@ -188,6 +188,7 @@ class MemoryGrid:
 class Course:
     """A run over members in memory, ready to go."""
 
+    run: str
     course: RunCourse
     grid: MemoryGrid
     events: list[tuple[str, Mapping[str, Any]]]
@@ -222,4 +223,4 @@ def make_course(
     order = RunOrder(run=new_id("run"), job=job, job_digest=job.digest(), ca_pem=ca_pem)
     switchboard = Switchboard(grid, nodes=nodes)  # type: ignore[arg-type]
     course = RunCourse(order, switchboard, lambda kind, data: events.append((kind, data)))
-    return Course(course, grid, events)
+    return Course(order.run, course, grid, events)

@@ -59,6 +59,9 @@ class NodeLoop:
                 _log.warning("not connected", code=error.code, reason=error.detail, cure=error.hint)
             except httpx.HTTPError as error:
                 _log.warning("connection lost", reason=type(error).__name__)
+            except (ValueError, TypeError, RuntimeError):
+                # What Flower raises for a message that is none. The coordinator gives it out once.
+                _log.exception("refused: unreadable message")
             stop.wait(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
@@ -103,8 +106,8 @@ class NodeLoop:
             kind = delivery.message.metadata.message_type
             _log.exception("refused: not a message of a run", kind=kind)
             reason = f"{type(error).__name__}: {kind!r} is no message of a run."
-            refusal = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
-            return Message(refusal, reply_to=delivery.message)
+            failure = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
+            return Message(failure, reply_to=delivery.message)
 
 
 def _send(fleet: FleetConnection, reply: Message, *, seconds: float, stop: threading.Event) -> None:

@@ -17,6 +17,7 @@ Headers come from another institution: they are parsed strictly and never truste
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -157,6 +158,17 @@ class ReleaseReply(Header):
 
     model_digest: str
     preprocessing: dict[str, Any]
+
+
+REPLIES: Final[Mapping[str, type[Header]]] = {
+    JOIN: JoinReply,
+    KEY: KeyReply,
+    PREPARE: PrepareReply,
+    ROUND: RoundReply,
+    FINISH: FinishReply,
+    RELEASE: ReleaseReply,
+}
+"""What answers each type of message, when it is not a `Failure`."""
 
 
 class Failure(Header):

@@ -35,14 +35,6 @@ from entente_server.coordination.report import RoundReports
 Emit = Callable[[str, Mapping[str, Any]], None]
 _Sum = tuple[wire.Aggregate | None, bytes]
 _FLOAT_BYTES = 4
-_REPLIES: Mapping[str, type[wire.Header]] = {
-    wire.JOIN: wire.JoinReply,
-    wire.KEY: wire.KeyReply,
-    wire.PREPARE: wire.PrepareReply,
-    wire.ROUND: wire.RoundReply,
-    wire.FINISH: wire.FinishReply,
-    wire.RELEASE: wire.ReleaseReply,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +139,7 @@ class RunCourse:
         timeout_s = float(self._job.training.round_timeout_s)
         answers = []
         for answer in self._switchboard.ask(kind, questions, timeout_s=timeout_s):
-            failure = answer.failure or _fault(answer, _REPLIES[kind])
+            failure = answer.failure or _fault(answer, wire.REPLIES[kind])
             if failure is None:
                 answers.append(answer)
             else:

@@ -66,7 +66,9 @@ class SuperLink:
 
     def forget_node(self, node_id: int) -> None:
         """Remove a SuperNode key. A node that is gone already is no fault."""
-        if self._state.get_node_info(node_ids=[node_id]):
+        # Flower keeps a row of what it has deleted, and refuses to delete it again.
+        nodes = self._state.get_node_info(node_ids=[node_id])
+        if nodes and nodes[0].status != "unregistered":
             self._state.delete_node(_account_id(), node_id)
 
     def is_active(self, node_id: int) -> bool:

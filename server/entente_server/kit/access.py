@@ -52,7 +52,7 @@ def require_admin(request: Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise AuthenticationFailed("The request carries no access token.")
     database: Database = request.app.state.database
-    with database.transaction() as session:
+    with database.snapshot() as session:
         query = select(AccessTokenRow).where(AccessTokenRow.token_hash == hash_token(token.strip()))
         row = session.exec(query).first()
     if row is None:

@@ -44,8 +44,25 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A session that commits at the end, or leaves everything as it was."""
+        """A session that commits at the end, or leaves everything as it was.
+
+        Transactions take turns from their first word on, so that what one reads still holds when
+        it writes: an invitation is spent once, events are numbered without gaps.
+        """
+        with self._session("BEGIN IMMEDIATE") as session:
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session for reading alone, of one moment; it waits for nobody."""
+        with self._session("BEGIN") as session:
+            yield session
+
+    @contextmanager
+    def _session(self, begin: str) -> Iterator[Session]:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            # Said aloud: left alone, Python's driver begins only at the first write.
+            session.connection().exec_driver_sql(begin)
             yield session
 
     def close(self) -> None:

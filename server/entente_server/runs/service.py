@@ -56,7 +56,7 @@ class RunService:
 
     def list_runs(self) -> list[wire.Run]:
         """All runs, the newest first."""
-        with self._database.transaction() as session:
+        with self._database.snapshot() as session:
             rows = session.exec(select(RunRow).order_by(col(RunRow.id).desc())).all()
         return [_present(row) for row in rows]
 
@@ -66,7 +66,7 @@ class RunService:
         Raises:
             NotFound: There is none.
         """
-        with self._database.transaction() as session:
+        with self._database.snapshot() as session:
             return _present(_row(session, run_id))
 
     def events(self, run_id: str, *, after: int) -> list[wire.RunEvent]:
@@ -75,7 +75,7 @@ class RunService:
         Raises:
             NotFound: There is no such run.
         """
-        with self._database.transaction() as session:
+        with self._database.snapshot() as session:
             _row(session, run_id)
             rows = session.exec(
                 select(RunEventRow)
@@ -127,7 +127,7 @@ class RunService:
 
     def close_stale(self) -> list[str]:
         """End the runs that an earlier process of this coordinator left open; return their ids."""
-        with self._database.transaction() as session:
+        with self._database.snapshot() as session:
             rows = session.exec(select(RunRow).where(col(RunRow.status).in_(_OPEN))).all()
         for row in rows:
             self.finish(

@@ -100,7 +100,7 @@ class SiteService:
     def list_sites(self) -> list[Site]:
         """All enrolled sites by name, then open invitations."""
         now = rfc3339(utc_now())
-        with self._database.transaction() as session:
+        with self._database.snapshot() as session:
             rows = session.exec(select(SiteRow).order_by(SiteRow.name)).all()
             enrolled = {row.name for row in rows}
             invitations = session.exec(
@@ -129,7 +129,7 @@ class SiteService:
 
     def node_ids(self, sites: list[str]) -> dict[str, int]:
         """Flower's node id of each of `sites`."""
-        with self._database.transaction() as session:
+        with self._database.snapshot() as session:
             rows = session.exec(select(SiteRow).where(col(SiteRow.name).in_(sites))).all()
         return {row.name: int(row.node_id) for row in rows}
 
