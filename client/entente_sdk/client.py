@@ -47,6 +47,10 @@ class _Runs(BaseModel):
     items: list[Run]
 
 
+class _LogIdentity(BaseModel):
+    log_key: str
+
+
 class Client:
     """One caller's view of one coordinator.
 
@@ -119,6 +123,19 @@ class Client:
             NotFound: No site of that name is enrolled.
         """
         self._transport.request("DELETE", f"/v1/sites/{quote(name, safe='')}")
+
+    def audit_key(self) -> str:
+        """The key that checkpoints of the audit trail are verified with, `NAME+ID+BASE64`."""
+        return self._transport.model(_LogIdentity, "GET", "/v1/audit/key").log_key
+
+    def audit_checkpoint(self) -> str:
+        """A signed checkpoint of the audit trail as it stands: a text worth keeping elsewhere."""
+        return self._transport.request("GET", "/v1/audit/checkpoint").decode()
+
+    def audit_bundle(self) -> Iterator[bytes]:
+        """The audit trail for offline verification, in pieces."""
+        with self._transport.stream("/v1/audit/bundle", headers={}) as pieces:
+            yield from pieces
 
     def preflight(self, job: Mapping[str, Any]) -> Preflight:
         """Which sites could take part in `job` now, and why the others could not."""

@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from entente_common import __version__
+from entente_server.audit import routes as audit
+from entente_server.audit.log import AuditLog
 from entente_server.kit import problems
 from entente_server.kit.database import Database
 from entente_server.kit.limits import BodyLimit
@@ -24,13 +26,19 @@ class Health(BaseModel):
 
 
 def create_app(
-    *, database: Database, site_service: SiteService, desk: RunDesk, code_digest: str
+    *,
+    database: Database,
+    site_service: SiteService,
+    desk: RunDesk,
+    audit_log: AuditLog,
+    code_digest: str,
 ) -> FastAPI:
     """The application over its services."""
     app = FastAPI(title="Entente coordinator", version=__version__, docs_url=None, redoc_url=None)
     app.state.database = database
     app.state.sites = site_service
     app.state.desk = desk
+    app.state.audit_log = audit_log
     app.add_middleware(BodyLimit)
     problems.install(app)
 
@@ -41,4 +49,5 @@ def create_app(
 
     app.include_router(sites.router)
     app.include_router(runs.router)
+    app.include_router(audit.router)
     return app

@@ -21,14 +21,16 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from entente_common import __version__
+from entente_common.audit.keys import SignerKey
 from entente_common.contracts.site import Coordinator as CoordinatorAddresses
-from entente_common.errors import AlreadyRunning
+from entente_common.errors import AlreadyRunning, AuditBroken
 from entente_common.identity.atomic_file import make_private_directory, write_atomically
-from entente_common.identity.certificates import CertificateAuthority
+from entente_common.identity.certificates import CertificateAuthority, fingerprint
 from entente_common.identity.keystore import Vault
 from entente_common.log import get_logger
 from entente_common.protocol.bundle import application_bundle, code_digest
 from entente_server.app import create_app
+from entente_server.audit.log import AuditLog, log_key
 from entente_server.coordination.gates import Gate, gates
 from entente_server.coordination.launcher import RunLauncher
 from entente_server.kit.access import ensure_admin_token
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 _LOOPBACK = "127.0.0.1"
+_SIGN_EVERY_S = 60.0
 
 
 async def serve(settings: ServerSettings, stop: asyncio.Event) -> None:
@@ -111,14 +114,36 @@ async def _running(settings: ServerSettings) -> AsyncIterator[None]:
         )  # fmt: skip
         await channel.start()
         stack.push_async_callback(channel.stop)
+        audit_log = AuditLog(database, signer=_log_key(vault, authority))
+        stack.push_async_callback(_cancel, asyncio.create_task(_sign_regularly(audit_log)))
         app = create_app(
-            database=database, site_service=sites, desk=desk, code_digest=code_digest()
-        )
+            database=database, site_service=sites, desk=desk, audit_log=audit_log,
+            code_digest=code_digest(),
+        )  # fmt: skip
         one_way = server_context(tls, require_client=False)
         await _web(stack, app, host=host, port=ports["api"], tls=one_way, name="api")
         stack.push_async_callback(desk.close)
         _announce(settings, directory)
         yield
+
+
+def _log_key(vault: Vault, authority: CertificateAuthority) -> SignerKey:
+    return log_key(vault, authority_fingerprint=fingerprint(authority.certificate_pem))
+
+
+async def _sign_regularly(audit_log: AuditLog) -> None:
+    """Sign a checkpoint of the audit trail every minute in which it grew."""
+    while True:
+        try:
+            await asyncio.to_thread(audit_log.checkpoint)
+        except AuditBroken as error:
+            _log.critical("audit trail broken", reason=error.detail)
+        await asyncio.sleep(_SIGN_EVERY_S)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _superlink(directory: ServerDirectory) -> SuperLink:

@@ -12,12 +12,14 @@ from fastapi import FastAPI
 from sqlmodel import select
 from starlette.testclient import TestClient
 
+from entente_common.audit.keys import SignerKey
 from entente_common.contracts.dataset import DatasetCard
 from entente_common.contracts.job import Job
 from entente_common.contracts.site import Coordinator
 from entente_common.identity.certificates import fingerprint, make_csr
 from entente_common.identity.keys import PrivateKey, generate_key
 from entente_server.app import create_app
+from entente_server.audit.log import AuditLog
 from entente_server.coordination.launcher import Record
 from entente_server.kit.access import ensure_admin_token
 from entente_server.kit.database import Database
@@ -151,8 +153,13 @@ class Api:
             directory=self.directory,
             code_digest=CODE,
         )
+        self.audit_log = AuditLog(self.database, signer=SignerKey.generate("entente/test"))
         self.app: FastAPI = create_app(
-            database=self.database, site_service=self.sites, desk=self.desk, code_digest=CODE
+            database=self.database,
+            site_service=self.sites,
+            desk=self.desk,
+            audit_log=self.audit_log,
+            code_digest=CODE,
         )
 
     def client(self, *, token: str | None = None) -> TestClient:

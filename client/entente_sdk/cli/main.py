@@ -37,6 +37,9 @@ class Entente(LazyGroup):
         "site": Deferred("entente_sdk.cli.site:app", "Invite sites and see who is there."),
         "job": Deferred("entente_sdk.cli.job:app", "Write and check job files."),
         "run": Deferred("entente_sdk.cli.run:app", "Start, follow and end runs; fetch models."),
+        "audit": Deferred(
+            "entente_sdk.cli.audit:app", "Export the audit trail; verify an export, offline."
+        ),
     }
 
 

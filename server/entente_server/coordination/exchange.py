@@ -110,7 +110,9 @@ def _answer(site: str, reply: Message, *, seconds: float) -> Answer:
 
 
 def _sentence(problem: Problem) -> str:
-    faults = [fault.detail for fault in problem.errors]
+    faults = [
+        f"{fault.pointer.strip('/').replace('/', '.')}: {fault.detail}" for fault in problem.errors
+    ]
     return " ".join(part for part in (problem.detail or problem.title, *faults) if part)
 
 

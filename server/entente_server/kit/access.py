@@ -14,7 +14,8 @@ from entente_common.clock import rfc3339, utc_now
 from entente_common.errors import AuthenticationFailed
 from entente_common.identity.atomic_file import PRIVATE, write_atomically
 from entente_common.ids import new_id
-from entente_server.kit.database import Database, audit
+from entente_server.audit.trail import audit
+from entente_server.kit.database import Database
 from entente_server.tables import AccessTokenRow
 
 ADMIN_PREFIX = "ent_adm_"

@@ -11,9 +11,8 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DatabaseError
-from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel import Session, create_engine
 
-from entente_common.clock import rfc3339, utc_now
 from entente_common.errors import DataDirectoryProblem
 from entente_server import tables
 
@@ -25,10 +24,11 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         existed = path.exists()
+        metadata = tables.AuditRow.metadata
         self._engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", _configure)
         try:
-            SQLModel.metadata.create_all(self._engine)
+            metadata.create_all(self._engine)
         except DatabaseError as error:
             raise DataDirectoryProblem(
                 f"{path} is not a database of Entente.",
@@ -68,21 +68,6 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-
-
-def audit(
-    session: Session, *, actor: str, action: str, subject: str, **detail: str | int | None
-) -> None:
-    """Append to the audit trail, in the transaction of the change it tells of."""
-    session.add(
-        tables.AuditRow(
-            at=rfc3339(utc_now()),
-            actor=actor,
-            action=action,
-            subject=subject,
-            detail=to_json(detail),
-        )
-    )
 
 
 def to_json(value: Mapping[str, Any] | list[Any]) -> str:

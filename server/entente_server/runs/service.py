@@ -17,7 +17,8 @@ from entente_common.contracts import run as wire
 from entente_common.contracts.job import Job
 from entente_common.errors import NotFound
 from entente_common.ids import new_id
-from entente_server.kit.database import Database, audit, to_json
+from entente_server.audit.trail import audit
+from entente_server.kit.database import Database, to_json
 from entente_server.tables import RunEventRow, RunRow
 
 _OPEN = ("pending", "running")

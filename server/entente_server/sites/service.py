@@ -27,8 +27,9 @@ from entente_common.identity.certificates import (
 )
 from entente_common.identity.keys import public_pem
 from entente_common.ids import new_id
+from entente_server.audit.trail import audit
 from entente_server.kit.access import hash_token
-from entente_server.kit.database import Database, audit, to_json
+from entente_server.kit.database import Database, to_json
 from entente_server.sitechannel.directory import Enrolled
 from entente_server.tables import InvitationRow, SiteRow
 

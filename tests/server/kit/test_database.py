@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import func, select
 
 from entente_common.errors import DataDirectoryProblem
-from entente_server.kit.database import Database, audit
+from entente_server.audit.trail import audit
+from entente_server.kit.database import Database
 from entente_server.tables import AuditRow, RunEventRow
 
 

@@ -1,0 +1,1 @@
+"""The audit trail that can be proven: tree, proofs, signed checkpoints, entries, export bundle."""

@@ -1,0 +1,1 @@
+"""The audit trail: appended with every change, signed, and open to proof."""
