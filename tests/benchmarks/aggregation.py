@@ -89,7 +89,12 @@ def main() -> None:
         "python": platform.python_version(),
         "tenseal": version("tenseal"),
         "numpy": np.__version__,
-        "targets": [asdict(target) for target in targets],
+        "targets": [asdict(figure) for figure in targets if figure.op is not None],
+        "figures": [
+            {"name": figure.name, "value": figure.value, "unit": figure.unit}
+            for figure in targets
+            if figure.op is None
+        ],
         "raw": {"encrypted": asdict(encrypted), "plain": asdict(plain), "fixed_point_ms": fixed_ms},
     }
     print(json.dumps(document, indent=2))
