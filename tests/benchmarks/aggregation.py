@@ -77,7 +77,7 @@ def main() -> None:
             "encrypted_equals_plain_bit_for_bit",
             float(np.array_equal(sealed_total, plain_total)),
             "boolean",
-            "==",
+            ">=",
             1.0,
         )
     )
